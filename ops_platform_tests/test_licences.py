@@ -47,19 +47,24 @@ FROM_OTHER_WORDS = {
     "LGPL with exceptions": "LGPL-3.0-or-later",
 }
 READ = {
+    ("amqp", "5.4.2"): "BSD-3-Clause",
     ("antlr4-python3-runtime", "4.13.2"): "BSD-3-Clause",
     ("async-timeout", "5.0.1"): "Apache-2.0",
     ("axe-playwright-python", "0.1.8"): "MIT",
+    ("billiard", "4.3.2"): "BSD-3-Clause",
+    ("click-plugins", "1.1.1.2"): "BSD-3-Clause",
     ("colorama", "0.4.6"): "BSD-3-Clause",
     ("cronsim", "2.8"): "BSD-3-Clause",
     ("jinja2", "3.1.6"): "BSD-3-Clause",
     ("pathlib-abc", "0.5.2"): "PSF-2.0",
     ("promql-parser", "0.12.0"): "MIT",
     ("pyreadline3", "3.5.6"): "BSD-3-Clause",
+    ("prompt-toolkit", "3.0.53"): "BSD-3-Clause",
     ("python-dateutil", "2.9.0.post0"): "Apache-2.0 OR BSD-3-Clause",
     ("pywin32", "312"): "PSF-2.0",
     ("sqlparse", "0.6.1"): "BSD-3-Clause",
     ("supervisor", "4.3.0"): "BSD-derived",
+    ("vine", "5.1.0"): "BSD-3-Clause",
 }
 """Read in the files of packages whose metadata name none; and packages of other systems and Pythons."""
 
@@ -109,7 +114,11 @@ def permitted(expression: str, allowed: Callable[[str], bool]) -> bool:
 
 @pytest.mark.parametrize(
     ("lock", "allowed"),
-    [("requirements-production.lock", ALLOWED), ("requirements.lock", ALLOWED_IN_TESTS)],
+    [
+        ("requirements-production.lock", ALLOWED),
+        ("requirements-celery.lock", ALLOWED),
+        ("requirements.lock", ALLOWED_IN_TESTS),
+    ],
 )
 def test_each_locked_package_has_an_allowed_licence(lock: str, allowed: dict[str, str]) -> None:
     wrong = []

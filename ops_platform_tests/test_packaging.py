@@ -23,18 +23,25 @@ def named(requirements: list[str]) -> set[str]:
     return {canonicalize_name(Requirement(one).name) for one in requirements}
 
 
-def test_production_installs_what_was_tested_and_no_more() -> None:
-    everything, production = entries("requirements.lock"), entries("requirements-production.lock")
+@pytest.mark.parametrize(
+    ("lock", "with_extras"), [("requirements-production.lock", ()), ("requirements-celery.lock", ("celery",))]
+)
+def test_production_installs_what_was_tested_and_no_more(lock: str, with_extras: tuple[str, ...]) -> None:
+    everything, production = entries("requirements.lock"), entries(lock)
     for name, pins in production.items():
         tested = {(one.version, one.hashes) for one in everything[name]}
         assert {(one.version, one.hashes) for one in pins} <= tested, name
     extras = PROJECT["project"]["optional-dependencies"]
     needed = named(PROJECT["project"]["dependencies"])
     assert needed <= production.keys()
-    assert (named(extras["local"]) | named(extras["test"])) & production.keys() == set()
+    for extra in ("celery", "local", "test"):
+        here = named(extras[extra]) & production.keys()
+        assert here == (named(extras[extra]) if extra in with_extras else set())
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-production.lock"])
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-production.lock", "requirements-celery.lock"]
+)
 def test_each_pin_has_a_hash_and_fits_what_is_asked_for(name: str) -> None:
     pins = entries(name)
     assert [package for package, found in pins.items() if not all(one.hashes for one in found)] == []

@@ -110,15 +110,22 @@ class LockedEventLog(PostgresEventLogStorage):
     def store_event(self, event: EventLogEntry) -> None:
         """Store an event; take the run's lock before it begins, and let it go when it has ended.
 
-        Raises Unavailable for the begin of a run that has a worker.
+        Raises SystemExit for the begin of a run that has a worker.
         """
         kind = event.dagster_event.event_type if event.dagster_event is not None else None
         if kind is dg.DagsterEventType.RUN_START:
-            self._locks[event.run_id] = WorkerLock(self._engine, event.run_id)
+            self._locks[event.run_id] = self._lock(event.run_id)
             self._instance.add_run_tags(event.run_id, {WORKER_TAG: _this_process(event.run_id)})
         super().store_event(event)
         if kind in _ENDS and (lock := self._locks.pop(event.run_id, None)) is not None:
             lock.release()
+
+    def _lock(self, run_id: str) -> WorkerLock:
+        try:
+            return WorkerLock(self._engine, run_id)
+        except Unavailable as second:
+            # Upon any other exception Dagster fails the run, which is the first one's.
+            raise SystemExit(str(second)) from None
 
     def has_live_worker(self, run_id: str) -> bool:
         """Tell whether a worker holds the run's lock now."""

@@ -46,11 +46,15 @@ class Engine:
 
     home: Path
     database: OpsDatabase
+    configuration: Path = field(default_factory=lambda: Path(files.carried("dagster.yaml")))
+    module: str = "ops_platform_tests.defs.engine.location"
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Of all processes, and of this one while there is the engine."""
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     instance: dg.DagsterInstance = field(init=False)
 
     def __post_init__(self) -> None:
-        document = yaml.safe_load(files.carried("dagster.yaml").read_text(encoding="utf-8"))
+        document = yaml.safe_load(self.configuration.read_text(encoding="utf-8"))
         document = _merge(document, QUICK)
         del document["compute_logs"]
         document["local_artifact_storage"]["config"]["base_dir"] = str(self.home)
@@ -62,8 +66,7 @@ class Engine:
             encoding="utf-8",
         )
         self.record.touch()
-        # The daemon reacts to failures from now on.
-        os.environ["OPS_DAGSTER_STORAGE_URL"] = self.storage_url
+        os.environ.update({"OPS_DAGSTER_STORAGE_URL": self.storage_url, **self.variables})
         self.instance = dg.DagsterInstance.from_config(str(self.home))
 
     @property
@@ -87,11 +90,19 @@ class Engine:
 
     def start_code_server(self) -> None:
         self._socket.unlink(missing_ok=True)
-        module = "ops_platform_tests.defs.engine.location"
         self._start(
             "code-server",
             [
-                *("-m", "dagster", "api", "grpc", "--module-name", module, "--socket", str(self._socket)),
+                *(
+                    "-m",
+                    "dagster",
+                    "api",
+                    "grpc",
+                    "--module-name",
+                    self.module,
+                    "--socket",
+                    str(self._socket),
+                ),
                 *("--location-name", LOCATION, "--use-python-environment-entry-point"),
             ],
         )
@@ -100,6 +111,11 @@ class Engine:
     def start_daemon(self) -> None:
         workspace = str(self.home / "workspace.yaml")
         self._start("daemon", ["-m", "dagster._daemon", "run", "--workspace", workspace])
+
+    def start_worker(self, name: str, slots: int, **variables: str) -> int:
+        """Start a worker of Celery and return its process."""
+        self._start(name, ["-m", "ops_platform.defs.celery_engine", str(slots)], variables)
+        return self._processes[name].pid
 
     def kill(self, name: str) -> None:
         """End a process and all that it started, at once."""
@@ -113,9 +129,11 @@ class Engine:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
 
-    def _start(self, name: str, arguments: list[str]) -> None:
+    def _start(self, name: str, arguments: list[str], variables: Mapping[str, str] | None = None) -> None:
         environment = {
             **os.environ,
+            **self.variables,
+            **(variables or {}),
             "DAGSTER_HOME": str(self.home),
             "OPS_DAGSTER_STORAGE_URL": self.storage_url,
             "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
@@ -134,7 +152,7 @@ class Engine:
 
     # --- runs ---------------------------------------------------------------------------------------
 
-    def launch(self, job: str, count: int = 1) -> list[str]:
+    def launch(self, job: str, count: int = 1, **config: object) -> list[str]:
         """Put runs into the queue and return their ids. Needs the code server."""
         target = GrpcServerTarget(
             host="localhost", port=None, socket=str(self._socket), location_name=LOCATION
@@ -145,7 +163,7 @@ class Engine:
                 "repositoryName": "__repository__",
                 "jobName": job,
             },
-            "runConfigData": {},
+            "runConfigData": config,
         }
         with WorkspaceProcessContext(self.instance, target) as workspace:
             answers = [execute_query(workspace, _LAUNCH, {"params": params}) for _ in range(count)]
