@@ -353,7 +353,7 @@ def excused(seen: Masks, well: Masks, tried: Masks, number: int) -> Masks:
     """Find the samples of an hour of which nothing tells that anybody could have seen them.
 
     Nobody scrapes for less than five minutes; a series goes, and does not come back in this hour or ten
-    minutes after it, while its target shows others, or it had gone long before its target fell silent.
+    minutes after it, while its target shows others, or it had gone long before its target did.
     """
     near = (EDGES[number] - VIEW < TIMES) & (EDGES[number + 1] + VIEW >= TIMES)
     attempts = np.flatnonzero(tried["a:1"])
@@ -361,7 +361,7 @@ def excused(seen: Masks, well: Masks, tried: Masks, number: int) -> Masks:
     for (instance, name), mask in seen.items():
         found[instance, name] = lost = np.zeros(TIMES.size, np.bool_)
         target = np.any([seen[instance, other] for other in TARGETS[instance]], axis=0)
-        for index in np.flatnonzero(~mask & well[instance]).tolist():
+        for index in np.flatnonzero(~mask).tolist():
             before, after = np.flatnonzero(mask[:index]), index + np.flatnonzero(mask[index:] & near[index:])
             if not tried[instance][index]:
                 place = int(np.searchsorted(attempts, index))
@@ -371,7 +371,9 @@ def excused(seen: Masks, well: Masks, tried: Masks, number: int) -> Masks:
                 shows = np.abs(TIMES[target & near] - TIMES[index]).min(initial=2 * VIEW) <= HORIZON
                 last, target_last = TIMES[before[-1]], TIMES[np.flatnonzero(target[:index])[-1]]
                 earlier = target_last - last >= HORIZON or last <= EDGES[number] - VIEW < target_last
-                lost[index] = bool(shows) or (earlier and TIMES[index] - last > VIEW)
+                gone = bool(shows) or (earlier and TIMES[index] - last > VIEW)
+                # A scrape that failed lacks what was there shortly before it.
+                lost[index] = gone and bool(well[instance][index] or TIMES[index] - last > VIEW)
     return found
 
 
@@ -388,6 +390,8 @@ def excused(seen: Masks, well: Masks, tried: Masks, number: int) -> Masks:
 @example(1, [(20, 9, "hides a:1")], SUM, False)
 @example(0, [(5, 170, "fails a:1")], PROBE, False)
 @example(0, [(5, 170, "fails a:1")], EACH, False)
+@example(0, [(0, 130, "hides a:1")], EACH, False)
+@example(0, [(0, 61, "fails a:1"), (0, 130, "hides one")], PROBE, False)
 def test_what_is_known_is_true_and_bounds_hold_what_truly_was(
     seed: int, troubles: list[tuple[int, int, str]], indicator: GaugeIndicator, reports: bool
 ) -> None:

@@ -6,7 +6,7 @@ back on, and shows something.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -54,7 +54,7 @@ def scores(
     values: list[float] = []
     unseen: list[int] = []
     reasons: list[Unknown] = []
-    hidden = _hidden(gauge, reading, scrapes, moments)
+    hidden, vanished = _hidden(gauge, reading, scrapes, moments)
     lacking = _lacking(series, scrapes, sizes)
     for at in moments.tolist():
         doubt = _doubt(gauge, scrapes, at) or hidden.get(at)
@@ -67,8 +67,10 @@ def scores(
             doubt = f"there is no series of {gauge.selector}"
         if doubt is not None:
             back = at - (gauge.range_ms or HORIZON)
-            there = len(series) + sum(
-                int(most[(times > back) & (times <= at)].max(initial=0)) for times, most in lacking
+            there = (
+                len(series)
+                + vanished.get(at, 0)
+                + sum(int(most[(times > back) & (times <= at)].max(initial=0)) for times, most in lacking)
             )
             unseen += [at] * (1 if gauge.aggregate is not None else max(1, there))
             reasons.append(Unknown(at - MINUTE, at, doubt))
@@ -99,11 +101,16 @@ def far(missing: Sequence[Unknown], reading: Reading) -> list[Unknown]:
 
 def _hidden(
     gauge: Gauge, reading: Reading, scrapes: Mapping[Labels, Scrapes], moments: Times
-) -> dict[int, str]:
-    """Say at which moments a series has a part in the value that a scrape did not show."""
+) -> tuple[dict[int, str], dict[int, int]]:
+    """Say at which moments a series has a part in the value that a scrape did not show.
+
+    And how many of these are none of the reading's: their target shows them no longer.
+    """
     series = reading.series[gauge.selector]
     shown_at = unseen_samples.shown_by(series)
+    of_target = Counter(each.target for each in series)
     doubted: dict[int, str] = {}
+    vanished: Counter[int] = Counter()
     for each in series:
         seen = scrapes.get(each.target)
         lost = unseen_samples.hidden(each, seen, shown_at[each.target], reading.since)
@@ -115,8 +122,10 @@ def _hidden(
             seen = scrapes[target]
             lost = unseen_samples.vanished(last, seen, shown_at.get(target, no_times()), no_times())
             reason = f"{show(target)} no longer shows {gauge.selector}"
-            doubted |= dict.fromkeys(_touched(gauge, seen, lost, moments), reason)
-    return doubted
+            touched = _touched(gauge, seen, lost, moments)
+            doubted |= dict.fromkeys(touched, reason)
+            vanished.update(dict.fromkeys(touched, max(0, last.series - of_target[target])))
+    return doubted, vanished
 
 
 def _touched(gauge: Gauge, seen: Scrapes, lost: Times, moments: Times) -> list[int]:
