@@ -71,11 +71,13 @@ format:
 lock: ## resolve the lock files anew, for all supported Pythons
 	@$(BOOTSTRAP) python
 	$(BIN)/python -m pip install --quiet --target build/uv uv
-	$(COMPILE) --upgrade --extra build --extra celery --extra local --extra test --output-file requirements.lock pyproject.toml
+	$(COMPILE) --upgrade --extra build --extra celery --extra kubernetes --extra local --extra test --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra build --constraint requirements.lock \
 		--output-file requirements-production.lock pyproject.toml
 	$(COMPILE) --extra build --extra celery --constraint requirements.lock \
 		--output-file requirements-celery.lock pyproject.toml
+	$(COMPILE) --extra build --extra kubernetes --constraint requirements.lock \
+		--output-file requirements-kubernetes.lock pyproject.toml
 	$(COMPILE) --upgrade --group tools --output-file requirements-tools.lock
 
 # Apart from .venv: some of their packages are other versions of what runs.

@@ -38,6 +38,8 @@ BELOW = {
     "guard": {"api", "audit", "clients", "gate"},
     # Writes JSON; nothing imports it, for it needs a package that no installation has.
     "grafana": set[str](),
+    # Prints YAML.
+    "kubernetes": set[str](),
     "local": DUTIES | {"audit", "clients", "guard", "gate"},
     # Data frames for people and notebooks.
     "analysis": {"slo", "clients"},

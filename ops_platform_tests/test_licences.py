@@ -24,6 +24,7 @@ ALLOWED = {
     "BSD-2-Clause": PERMISSIVE,
     "BSD-3-Clause": PERMISSIVE,
     "CC0-1.0": PERMISSIVE,
+    "ISC": PERMISSIVE,
     "MIT": PERMISSIVE,
     "MIT-0": PERMISSIVE,
     "PSF-2.0": PERMISSIVE,
@@ -56,8 +57,10 @@ READ = {
     ("colorama", "0.4.6"): "BSD-3-Clause",
     ("cronsim", "2.8"): "BSD-3-Clause",
     ("jinja2", "3.1.6"): "BSD-3-Clause",
+    ("kubernetes-validate", "1.37.0"): "Apache-2.0",
     ("pathlib-abc", "0.5.2"): "PSF-2.0",
     ("promql-parser", "0.12.0"): "MIT",
+    ("pyasn1-modules", "0.4.2"): "BSD-2-Clause",
     ("pyreadline3", "3.5.6"): "BSD-3-Clause",
     ("prompt-toolkit", "3.0.53"): "BSD-3-Clause",
     ("python-dateutil", "2.9.0.post0"): "Apache-2.0 OR BSD-3-Clause",
@@ -117,6 +120,7 @@ def permitted(expression: str, allowed: Callable[[str], bool]) -> bool:
     [
         ("requirements-production.lock", ALLOWED),
         ("requirements-celery.lock", ALLOWED),
+        ("requirements-kubernetes.lock", ALLOWED),
         ("requirements.lock", ALLOWED_IN_TESTS),
     ],
 )

@@ -24,7 +24,12 @@ def named(requirements: list[str]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("lock", "with_extras"), [("requirements-production.lock", ()), ("requirements-celery.lock", ("celery",))]
+    ("lock", "with_extras"),
+    [
+        ("requirements-production.lock", ()),
+        ("requirements-celery.lock", ("celery",)),
+        ("requirements-kubernetes.lock", ("kubernetes",)),
+    ],
 )
 def test_production_installs_what_was_tested_and_no_more(lock: str, with_extras: tuple[str, ...]) -> None:
     everything, production = entries("requirements.lock"), entries(lock)
@@ -34,13 +39,19 @@ def test_production_installs_what_was_tested_and_no_more(lock: str, with_extras:
     extras = PROJECT["project"]["optional-dependencies"]
     needed = named(PROJECT["project"]["dependencies"])
     assert needed <= production.keys()
-    for extra in ("celery", "local", "test"):
+    for extra in ("celery", "kubernetes", "local", "test"):
         here = named(extras[extra]) & production.keys()
         assert here == (named(extras[extra]) if extra in with_extras else set())
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements.lock", "requirements-production.lock", "requirements-celery.lock"]
+    "name",
+    [
+        "requirements.lock",
+        "requirements-production.lock",
+        "requirements-celery.lock",
+        "requirements-kubernetes.lock",
+    ],
 )
 def test_each_pin_has_a_hash_and_fits_what_is_asked_for(name: str) -> None:
     pins = entries(name)
