@@ -8,6 +8,9 @@ for a finished one, marker, rename. A worker killed between any two lines leaves
   when no process that could own it lives;
 - a directory with a marker, and in it the exercise's files so far; its servers may still run:
   ``remove`` ends them first. The janitor removes it once the marker's process is gone.
+
+Hosts may share the volume, as pods do, and a pod that died has taken its name and its process ids with it. So
+the owner renews the marker's time while it lives, and one of another host that is no longer renewed is gone.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ import json
 import os
 import shutil
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -35,6 +40,10 @@ if TYPE_CHECKING:
 
 MARKER = "ops-platform-scratch.json"
 END_SECONDS = 30.0
+RENEWAL_SECONDS = 60.0
+"""Pause between two renewals of a marker's time by its owner."""
+LEASE_SECONDS = 900.0
+"""Age of a marker of another host from which on its owner counts as dead; clocks may differ by minutes."""
 _UNFINISHED = ".new-"
 
 
@@ -47,6 +56,8 @@ class Marker:
     pid: int
     pid_started: float
     made_at: str
+    renewed: bool = False
+    """Whether the owner renews the marker's time; earlier versions did not."""
 
     @classmethod
     def ours(cls, exercise_id: str) -> Marker:
@@ -54,7 +65,8 @@ class Marker:
         import psutil  # only here: loading the definitions looks at no process
 
         me = psutil.Process()
-        return cls(exercise_id, socket.gethostname(), me.pid, me.create_time(), datetime.now(UTC).isoformat())
+        made_at = datetime.now(UTC).isoformat()
+        return cls(exercise_id, socket.gethostname(), me.pid, me.create_time(), made_at, renewed=True)
 
     @classmethod
     def read(cls, directory: Path) -> Marker | None:
@@ -66,11 +78,11 @@ class Marker:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its process lives; always true for another host, of which we cannot know."""
+        """Whether its process lives on this host."""
         import psutil
 
         if self.host != socket.gethostname():
-            return True
+            return False
         try:
             return abs(psutil.Process(self.pid).create_time() - self.pid_started) < 1.0
         except psutil.NoSuchProcess:
@@ -102,7 +114,7 @@ def scratch(settings: Settings, exercise_id: str, name: str) -> Iterator[Workspa
     """
     root = scratch_root(settings)
     make_directory(root, settings.run_as)
-    building = root / f"{_UNFINISHED}{os.getpid()}-{name}"
+    building = root / f"{_UNFINISHED}{os.getpid()}@{socket.gethostname()}-{name}"
     building.mkdir(mode=0o700)
     (building / MARKER).write_text(json.dumps(asdict(Marker.ours(exercise_id))), encoding="utf-8")
     set_owner(building, settings.run_as)
@@ -112,13 +124,37 @@ def scratch(settings: Settings, exercise_id: str, name: str) -> Iterator[Workspa
         workspace = Workspace(directory, directory / "data", settings.run_as)
         workspace.prepare()
         make_directory(workspace.data_dir, settings.run_as)
-        yield workspace
+        with _renewed(directory / MARKER):
+            yield workspace
     finally:
         remove(directory)
 
 
+@contextmanager
+def _renewed(marker: Path) -> Iterator[None]:
+    """Renew the marker's time while the block runs."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(RENEWAL_SECONDS):
+            # A volume that is away for a while is not the end of the exercise.
+            with contextlib.suppress(OSError):
+                os.utime(marker)
+
+    thread = threading.Thread(target=renew, name="scratch-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(RENEWAL_SECONDS)
+
+
 def leftovers(settings: Settings) -> list[Leftover]:
-    """Find scratch directories of this host whose process is gone. Only reads."""
+    """Find scratch directories of this host whose process is gone, and of others whose lease is over.
+
+    Only reads.
+    """
     root = scratch_root(settings)
     left = []
     try:
@@ -129,10 +165,8 @@ def leftovers(settings: Settings) -> list[Leftover]:
         if not entry.is_dir() or entry.is_symlink():
             continue
         marker = Marker.read(entry)
-        if marker is not None and not marker.is_alive:
+        if _is_abandoned(entry, marker):
             left.append(Leftover(entry, marker))
-        elif marker is None and _is_abandoned(entry):
-            left.append(Leftover(entry, None))
     return left
 
 
@@ -222,12 +256,29 @@ def _names(argument: str, directory: str) -> bool:
     return bool(named) and (not rest or rest[0] == "/")
 
 
-def _is_abandoned(entry: Path) -> bool:
+def _is_abandoned(entry: Path, marker: Marker | None) -> bool:
+    if marker is None:
+        return entry.name.startswith(_UNFINISHED) and _is_unfinished_of_nobody(entry)
+    if marker.host == socket.gethostname():
+        return not marker.is_alive
+    return marker.renewed and _is_old(entry / MARKER)
+
+
+def _is_unfinished_of_nobody(entry: Path) -> bool:
     import psutil
 
-    if not entry.name.startswith(_UNFINISHED):
-        return False
-    pid = entry.name.removeprefix(_UNFINISHED).partition("-")[0]
-    if not pid.isdigit() or psutil.pid_exists(int(pid)):
-        return False
-    return {inside.name for inside in entry.iterdir()} <= {MARKER}
+    maker, _, rest = entry.name.removeprefix(_UNFINISHED).partition("@")
+    # Earlier versions named no host.
+    pid = maker.partition("-")[0]
+    if rest and not rest.startswith(f"{socket.gethostname()}-"):
+        is_gone = _is_old(entry)
+    else:
+        is_gone = pid.isdigit() and not psutil.pid_exists(int(pid))
+    return is_gone and {inside.name for inside in entry.iterdir()} <= {MARKER}
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > LEASE_SECONDS
+    except FileNotFoundError:
+        return False  # removed by its owner just now

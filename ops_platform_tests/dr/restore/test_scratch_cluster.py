@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,6 +143,46 @@ def test_a_directory_that_never_got_its_marker(settings: Settings) -> None:
         (root / f".new-{dead}-{name}" / MARKER).write_text(text, encoding="utf-8")
     scratch.sweep(settings)
     assert set(entries(settings)) == {f".new-{dead}-b1", f".new-{os.getpid()}-c1"}
+
+
+def of_another_host(root: Path, name: str, age: float, *, renewed: bool = True) -> Path:
+    """A scratch directory on a volume that hosts share, as old as ``age`` seconds."""
+    directory = root / name
+    directory.mkdir()
+    marker = Marker("y", "another-host", os.getpid(), 0.0, "2026-01-01", renewed)
+    (directory / MARKER).write_text(json.dumps(vars(marker)), encoding="utf-8")
+    before = time.time() - age
+    os.utime(directory / MARKER, (before, before))
+    return directory
+
+
+def test_another_hosts_directory_goes_when_its_lease_is_over(settings: Settings) -> None:
+    root = scratch.scratch_root(settings)
+    root.mkdir()
+    of_another_host(root, "dead", scratch.LEASE_SECONDS + 60)
+    of_another_host(root, "living", scratch.LEASE_SECONDS - 60)
+    of_another_host(root, "earlier-version", scratch.LEASE_SECONDS + 60, renewed=False)
+    for name, age in (
+        (".new-7@another-host-a1", scratch.LEASE_SECONDS + 60),
+        (".new-7@another-host-b1", 0.0),
+    ):
+        (root / name).mkdir()
+        os.utime(root / name, (time.time() - age,) * 2)
+    swept = scratch.sweep(settings)
+    assert {leftover.directory.name for leftover in swept} == {"dead", ".new-7@another-host-a1"}
+    assert set(entries(settings)) == {"living", "earlier-version", ".new-7@another-host-b1"}
+
+
+def test_an_owner_renews_its_lease(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch, "RENEWAL_SECONDS", 0.01)
+    with scratch.scratch(settings, "a", "a1") as here:
+        marker = here.directory / MARKER
+        os.utime(marker, (0, 0))
+        wait_until(lambda: marker.stat().st_mtime > 0, 30, "the lease to be renewed")
+        monkeypatch.setattr("socket.gethostname", lambda: "another-host")
+        assert scratch.leftovers(settings) == []
+        monkeypatch.setattr(scratch, "LEASE_SECONDS", -1.0)
+        assert [leftover.directory for leftover in scratch.leftovers(settings)] == [here.directory]
 
 
 def test_a_process_id_that_was_given_away_again_is_not_the_owner() -> None:
