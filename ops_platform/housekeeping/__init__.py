@@ -4,4 +4,4 @@ Not here: the retention of backup sets (``backup.retention``), and Dagster's job
 (``defs.housekeeping``).
 """
 
-__all__ = ["alert_delivery", "job_outcomes", "retention"]
+__all__ = ["alert_delivery", "check_history", "job_outcomes", "retention"]

@@ -260,6 +260,7 @@ def test_the_job_does_all_of_it_with_the_rights_of_its_role(
     assert set(metadata) == {
         "event_log_rows_deleted",
         "looked_at_up_to_id",
+        "runs_of_checks_deleted",
         "alert_deliveries_deleted",
         "requests_emptied_of_addresses",
         "mails_deleted",

@@ -10,7 +10,7 @@ from ops_platform.clients import postgres
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.ownership import duty_tag, owners
 from ops_platform.defs.resources import PlatformResource
-from ops_platform.housekeeping import job_outcomes, retention
+from ops_platform.housekeeping import check_history, job_outcomes, retention
 
 SIGN_INS_KEPT = timedelta(days=1)
 """Time after the end of a sign-in link in which its row tells that it was used."""
@@ -20,6 +20,7 @@ class RetentionConfig(dg.Config):
     """Terms in days; what is younger is kept."""
 
     event_log_days: int = 90
+    check_history_days: int = 90
     # A year of alerts and a month to report on it; the Watchdog only proves that the pipe works now.
     alert_delivery_days: int = 400
     watchdog_delivery_days: int = 7
@@ -29,8 +30,9 @@ class RetentionConfig(dg.Config):
 
 
 @dg.op(
-    description="Delete Dagster's chatter, old notifications, and the addresses in data subjects' requests "
-    "that ended a month ago, with their mails and sign-in links; history stays."
+    description="Delete Dagster's chatter, old runs of checks that told nothing new, old notifications, and "
+    "the addresses in data subjects' requests that ended a month ago, with their mails and sign-in links; "
+    "history stays."
 )
 def prune(
     context: dg.OpExecutionContext, config: RetentionConfig, platform: PlatformResource
@@ -44,6 +46,9 @@ def prune(
         with dagster, ops:
             pruned = retention.prune_event_log(
                 dagster, ops, timedelta(days=config.event_log_days), now, context.log.info
+            )
+            idle_runs = check_history.thin(
+                dagster, timedelta(days=config.check_history_days), now, context.log.info
             )
             alerts = retention.prune_alert_deliveries(
                 ops,
@@ -60,6 +65,7 @@ def prune(
         metadata={
             "event_log_rows_deleted": pruned.deleted,
             "looked_at_up_to_id": pruned.up_to_id,
+            "runs_of_checks_deleted": idle_runs,
             "alert_deliveries_deleted": alerts,
             "requests_emptied_of_addresses": emptied,
             "mails_deleted": mails,
