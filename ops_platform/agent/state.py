@@ -36,6 +36,8 @@ PROBE_SECONDS = 15.0
 """Pause between two rounds of probes: each scrape of Prometheus shows a new one."""
 CERTIFICATE_SECONDS = 300.0
 """Pause between two readings of the certificates."""
+TICKS_SECONDS = 60.0
+"""Pause between two looks at the ticks of schedules and sensors: each is a query of its own for Dagster."""
 COPIES_SECONDS = 60.0
 """Pause between two looks at the newest seal in the ledger bucket."""
 LOCK_SECONDS = 900.0
@@ -120,6 +122,7 @@ def initial_state(
         system=SystemMetrics(
             good_for,
             certificates_good_for=3 * CERTIFICATE_SECONDS,
+            ticks_good_for=3 * TICKS_SECONDS,
             receives_alerts=host.has("housekeeping"),
         ),
         host=host,

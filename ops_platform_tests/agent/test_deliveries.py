@@ -110,7 +110,7 @@ def test_what_the_metrics_say_of_deliveries(ops_database: OpsDatabase) -> None:
     watchdog = body(labels={"alertname": "Watchdog", "severity": "warning"}, fingerprint="f")
     record(ops_database, body(), body(status="resolved"), watchdog)
     with postgres.session(ops_database.url("ops_agent")) as connection:
-        known = SystemMetrics(60, 60)
+        known = SystemMetrics(60, 60, 60)
         known.read(connection)
     found = known.deliveries.get()
     assert found is not None

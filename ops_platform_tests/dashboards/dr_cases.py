@@ -41,7 +41,7 @@ DR = (
         "35 days and an hour since the last good one",
         HOUR,
         succeeded(-35 * DAY, **LATEST) | expected_since(-35 * DAY, **LATEST),
-        recovery("warning", scenario="latest"),
+        recovery("warning", scenario="latest", cadence="monthly"),
         "35d 1h 0m 0s",
     ),
     Case(
@@ -49,7 +49,7 @@ DR = (
         "never a good one since the first backup",
         HOUR,
         expected_since(-35 * DAY, **LATEST),
-        recovery("warning", scenario="latest"),
+        recovery("warning", scenario="latest", cadence="monthly"),
         "35d 1h 0m 0s",
     ),
     Case(
@@ -69,7 +69,7 @@ DR = (
         "100 days and an hour since the last stolen key",
         HOUR,
         succeeded(-100 * DAY, **STOLEN),
-        recovery("warning", scenario="stolen_key"),
+        recovery("warning", scenario="stolen_key", cadence="quarterly"),
         "100d 1h 0m 0s",
         says="quarterly",
     ),

@@ -41,6 +41,19 @@ def run_failed(severity: str, job: str, duty: str, **of: str) -> tuple[Mapping[s
     return ({"severity": severity, "service": "dagster", "job_name": job, "duty": duty, **of},)
 
 
+def run_queue(
+    queued: tuple[int, int] = (0, 0), starting: tuple[int, int] = (0, 0), running: int = 0, began: int = 0
+) -> dict[str, str]:
+    """Runs in each state; of those that wait, how many, and since which second."""
+    here = 'job="agent",instance="a:1"'
+    found = {f"dagster_newest_run_start_timestamp_seconds{{{here}}}": f"{began}x90"}
+    for state, (count, since) in {"queued": queued, "starting": starting, "running": (running, 0)}.items():
+        found[f'dagster_runs{{{here},state="{state}"}}'] = f"{count}x90"
+        if since:
+            found[f'dagster_oldest_waiting_run_timestamp_seconds{{{here},state="{state}"}}'] = f"{since}x90"
+    return found
+
+
 WHY = {"cause": "S3 is away: start it (run r-1)"}
 SYSTEM = (
     Case(
@@ -100,6 +113,48 @@ SYSTEM = (
         40,
         failing("retention_cleanup", "housekeeping", "5x10 _x50", "1x10 _x20 1x30"),
     ),
+    Case(
+        "DagsterRunsDoNotStart",
+        "one is being started for 7 min",
+        10,
+        run_queue(starting=(1, 180)),
+        platform("critical", state="starting", job="agent", instance="a:1"),
+        "7m 0s",
+    ),
+    Case("DagsterRunsDoNotStart", "one is being started for 4 min", 10, run_queue(starting=(1, 360))),
+    Case(
+        "DagsterRunsDoNotStart",
+        "one waits for 20 min and none works",
+        25,
+        run_queue(queued=(3, 300)),
+        platform("critical", state="queued", job="agent", instance="a:1"),
+        "20m 0s",
+    ),
+    Case("DagsterRunsDoNotStart", "one waits for 20 min behind another", 25, run_queue((3, 300), running=1)),
+    Case("DagsterRunsDoNotStart", "nothing waits", 25, run_queue()),
+    Case(
+        "DagsterQueueStands",
+        "none has begun for 70 min, and one waits for as long",
+        80,
+        run_queue((3, 600), running=10, began=600),
+        platform("warning", job="agent", instance="a:1"),
+        "1h 10m 0s",
+    ),
+    Case(
+        "DagsterQueueStands",
+        "one of low priority waits, and others begin",
+        80,
+        run_queue((3, 600), running=10, began=4500),
+    ),
+    Case("DagsterQueueStands", "a quiet night", 80, run_queue(began=0)),
+    Case(
+        "DagsterTicksFailing",
+        "they fail for 11 min",
+        12,
+        gauge("dagster_tick_failing", 1, name="run_failures"),
+        platform("warning", name="run_failures"),
+    ),
+    Case("DagsterTicksFailing", "the next one succeeded", 12, {'dagster_tick_failing{name="x"}': "1x5 0x10"}),
     Case("RunFailed", "nothing fails", 10, {'dagster_job_outcomes_known{job="agent"}': "1x60"}),
     Case("Watchdog", "always", 0, {}, platform("warning")),
     Case(
@@ -116,7 +171,7 @@ SYSTEM = (
         "it never arrived",
         16,
         AGENT_READS,
-        platform("critical", job="agent", instance="a:1"),
+        platform("critical", job="agent", instance="a:1", arrived="never"),
         says="never",
     ),
     Case("WatchdogLost", "the stack has just started", 14, AGENT_READS),

@@ -22,6 +22,7 @@ from ops_platform.agent.state import (
     CERTIFICATE_SECONDS,
     COPIES_SECONDS,
     PROBE_SECONDS,
+    TICKS_SECONDS,
     AgentState,
     initial_state,
 )
@@ -88,7 +89,7 @@ class LoopRegistry:
         if host.has("housekeeping"):
             loops += [self._seal(), self._copies()]
             if self._settings.dagster_url:
-                loops.append(self._ask_dagster(self._settings.dagster_url))
+                loops += self._ask_dagster(self._settings.dagster_url)
         if host.has("slo"):
             loops += [self._objectives(), self._probe()]
         if host.has("gdpr"):
@@ -243,7 +244,7 @@ class LoopRegistry:
 
         return Loop("probes", PROBE_SECONDS, step)
 
-    def _ask_dagster(self, url: str) -> Loop:
+    def _ask_dagster(self, url: str) -> list[Loop]:
         access = dagster.access(self._settings.dagster_token)
         service = JsonService("Dagster", url, ca_file=self._settings.ca_file, access=access)
         self._dagster = service
@@ -257,4 +258,10 @@ class LoopRegistry:
             self.state.system.dagster_up.put(True)
             self.state.system.dagster.put(health)
 
-        return Loop("dagster", self._settings.agent.refresh_seconds, step)
+        def look_at_ticks() -> None:
+            self.state.system.ticks.put(dagster_health.read_ticks(service))
+
+        return [
+            Loop("dagster", self._settings.agent.refresh_seconds, step),
+            Loop("dagster-ticks", TICKS_SECONDS, look_at_ticks),
+        ]

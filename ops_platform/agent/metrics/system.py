@@ -13,7 +13,7 @@ from datetime import datetime
 from ops_platform import __version__
 from ops_platform.agent.expiring_value import ExpiringValue
 from ops_platform.agent.metrics.definition import Sample, counter, gauge, known_sample
-from ops_platform.agent.probes import DagsterHealth, Expiry
+from ops_platform.agent.probes import DagsterHealth, Expiry, Ticker
 from ops_platform.agent.supervised_loop import Loop, LoopState
 from ops_platform.clients.postgres import Connection
 
@@ -40,6 +40,14 @@ METRICS = (
     gauge("dagster_daemon_healthy", "1 when Dagster counts the daemon as healthy.", ("daemon",)),
     gauge("dagster_daemon_heartbeat_timestamp_seconds", "Newest heartbeat of the daemon.", ("daemon",)),
     gauge("dagster_code_location_up", "1 when the code location is loaded.", ("location",)),
+    gauge("dagster_runs", "Runs that are queued, starting or running.", ("state",)),
+    gauge(
+        "dagster_oldest_waiting_run_timestamp_seconds",
+        "Since when the oldest run is queued, or being started.",
+        ("state",),
+    ),
+    gauge("dagster_newest_run_start_timestamp_seconds", "When a run began to work last."),
+    gauge("dagster_tick_failing", "1 when the newest tick of a schedule or sensor failed.", ("name",)),
     gauge(
         "alert_notifications_last_day",
         "Alert notifications that reached the agent in the last 24 hours, without the Watchdog.",
@@ -70,12 +78,17 @@ class Deliveries:
 class SystemMetrics:
     """Facts that loops read of the platform, kept for ``good_for`` seconds after each look.
 
-    A certificate is read less often and known for ``certificates_good_for`` seconds. ``receives_alerts``: the
-    delivered alerts are exported, as one of several agents does.
+    Certificates and ticks are read less often and known for so many seconds of their own.
+    ``receives_alerts``: the delivered alerts are exported, as one of several agents does.
     """
 
     def __init__(
-        self, good_for: float, certificates_good_for: float, *, receives_alerts: bool = True
+        self,
+        good_for: float,
+        certificates_good_for: float,
+        ticks_good_for: float,
+        *,
+        receives_alerts: bool = True,
     ) -> None:
         self._receives_alerts = receives_alerts
         self.ops_up: ExpiringValue[bool] = ExpiringValue(good_for)
@@ -83,6 +96,7 @@ class SystemMetrics:
         self.certificates: ExpiringValue[Sequence[Expiry]] = ExpiringValue(certificates_good_for)
         self.dagster_up: ExpiringValue[bool] = ExpiringValue(good_for)
         self.dagster: ExpiringValue[DagsterHealth] = ExpiringValue(good_for)
+        self.ticks: ExpiringValue[Sequence[Ticker]] = ExpiringValue(ticks_good_for)
 
     def read(self, connection: Connection) -> None:
         """Read the ops database. Raises psycopg.Error."""
@@ -104,6 +118,8 @@ class SystemMetrics:
             yield from known_sample("certificate_expiry_timestamp_seconds", labels, expiry.ends_at)
 
     def _dagster_samples(self) -> Iterator[Sample]:
+        for ticker in self.ticks.get() or ():
+            yield from known_sample("dagster_tick_failing", (ticker.name,), ticker.fails)
         yield from known_sample("dagster_up", (), self.dagster_up.get())
         health = self.dagster.get()
         if health is None:
@@ -114,6 +130,15 @@ class SystemMetrics:
             yield from known_sample("dagster_daemon_heartbeat_timestamp_seconds", labels, daemon.heartbeat_at)
         for location, loaded in health.locations.items():
             yield Sample("dagster_code_location_up", (location,), loaded)
+        queue = health.queue
+        for state, count, since in (
+            ("queued", queue.queued, queue.oldest_queued_at),
+            ("starting", queue.starting, queue.oldest_starting_at),
+            ("running", queue.running, None),
+        ):
+            yield Sample("dagster_runs", (state,), count)
+            yield from known_sample("dagster_oldest_waiting_run_timestamp_seconds", (state,), since)
+        yield from known_sample("dagster_newest_run_start_timestamp_seconds", (), queue.newest_start_at)
 
     def _delivery_samples(self) -> Iterator[Sample]:
         delivered = self.deliveries.get()

@@ -24,7 +24,7 @@ from ops_platform.agent.metrics import (
     VerificationState,
 )
 from ops_platform.agent.probes.certificates import Expiry
-from ops_platform.agent.probes.dagster_health import Daemon, DagsterHealth
+from ops_platform.agent.probes.dagster_health import Daemon, DagsterHealth, RunQueue, Ticker
 from ops_platform.agent.probes.endpoint_list import Probe
 from ops_platform.agent.state import AgentState, initial_state
 from ops_platform.agent.supervised_loop import Loop, LoopState
@@ -144,5 +144,9 @@ def full() -> AgentState:
     known.system.deliveries.put(Deliveries({("critical", "firing"): 4}, at))
     known.system.certificates.put([Expiry("s3", "endpoint", at), Expiry("tls/ca.pem", "file", None, "away")])
     known.system.dagster_up.put(True)
-    known.system.dagster.put(DagsterHealth((Daemon("SCHEDULER", True, NOW - 5),), {"ops_platform": True}))
+    queue = RunQueue(3, NOW - 300, 1, NOW - 20, 4, NOW - 10)
+    known.system.dagster.put(
+        DagsterHealth((Daemon("SCHEDULER", True, NOW - 5),), {"ops_platform": True}, queue)
+    )
+    known.system.ticks.put([Ticker("run_failures", True), Ticker("run_successes", None)])
     return known

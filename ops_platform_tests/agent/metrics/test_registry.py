@@ -116,6 +116,10 @@ gauge dagster_job_failing_since_timestamp_seconds{job_name,stanza,request,duty}
 gauge dagster_job_failure_info{job_name,stanza,request,run_id,cause}
 gauge dagster_job_failures{job_name,stanza,request,duty}
 gauge dagster_job_outcomes_known
+gauge dagster_newest_run_start_timestamp_seconds
+gauge dagster_oldest_waiting_run_timestamp_seconds{state}
+gauge dagster_runs{state}
+gauge dagster_tick_failing{name}
 gauge dagster_up
 gauge dagster_daemon_healthy{daemon}
 gauge dagster_daemon_heartbeat_timestamp_seconds{daemon}
