@@ -210,6 +210,8 @@ def dagster(components: Components, chosen: Mapping[str, str]) -> dict[str, str]
         "AWS_EC2_METADATA_DISABLED": "true",
         # A backfill of a month writes thousands of events: not each in a transaction of its own.
         "DAGSTER_EVENT_BATCH_SIZE": "1000",
+        # A launch on a busy host takes longer than Dagster's minute; then it would be tried again and again.
+        "DAGSTER_GRPC_TIMEOUT_SECONDS": "180",
         # Nor an event for each planned hour; a failed run is shown as such, its hours as they were.
         "DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS": "true",
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import yaml
 from dagster._core.storage.tags import PRIORITY_TAG
@@ -30,6 +32,17 @@ def test_near_deadlines_and_backups_go_before_exports_and_checks() -> None:
     assert {**run_priority.EXPORT, **late}[run_priority.LANE_TAG] != run_priority.EXPORT[
         run_priority.LANE_TAG
     ]
+
+
+def test_dagster_s_own_variables_are_those_of_dagster_yaml_everywhere() -> None:
+    said = dict(re.findall(r"^#   (DAGSTER_\w+) \((\w+)\)$", files.carried("dagster.yaml").read_text(), re.M))
+    assert int(said["DAGSTER_GRPC_TIMEOUT_SECONDS"]) > 60
+    root = Path(__file__).parents[2]
+    production = (root / "docs" / "production.md").read_text(encoding="utf-8")
+    embedded = (root / "ops_platform" / "local" / "environment.py").read_text(encoding="utf-8")
+    for name, value in said.items():
+        assert f"\n{name}={value}\n" in production
+        assert f'"{name}": "{value}"' in embedded
 
 
 def test_exports_cannot_fill_the_queue() -> None:
