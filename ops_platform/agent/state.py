@@ -5,7 +5,7 @@ Only the whole and its times are here; the facts of each duty are in ``agent.met
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +14,7 @@ from ops_platform.agent.metrics import (
     AuditMetrics,
     BackupMetrics,
     DrMetrics,
+    DutyMetrics,
     GdprMetrics,
     JobFailureMetrics,
     OpsDatabaseReader,
@@ -24,6 +25,7 @@ from ops_platform.agent.metrics import (
     SystemMetrics,
     Targets,
 )
+from ops_platform.housekeeping.calendar import CalendarFile
 from ops_platform.settings import Duty, HostSettings
 
 T = TypeVar("T")
@@ -53,6 +55,7 @@ class AgentState:
     slo: SloMetrics
     audit: AuditMetrics
     job_failures: JobFailureMetrics
+    duties: DutyMetrics
     gdpr: GdprMetrics
     retention: RetentionMetrics
     synthetic: SyntheticMetrics
@@ -67,7 +70,7 @@ class AgentState:
             "dr": (self.dr,),
             "slo": (self.slo, self.synthetic),
             "gdpr": (self.gdpr, self.retention),
-            "housekeeping": (self.audit, self.job_failures),
+            "housekeeping": (self.audit, self.job_failures, self.duties),
         }
         return (*self._of_host(duties), self.system)
 
@@ -81,7 +84,7 @@ class AgentState:
             "backup": (self.backup,),
             "dr": (self.dr,),
             "gdpr": (self.gdpr, self.retention),
-            "housekeeping": (self.audit, self.job_failures),
+            "housekeeping": (self.audit, self.job_failures, self.duties),
         }
         return (*self._of_host(duties), self.system)
 
@@ -97,11 +100,14 @@ def initial_state(
     data_map: Path | None = None,
     product_stanza: str | None = None,
     host: HostSettings | None = None,
+    calendar: CalendarFile | None = None,
+    stanzas: Sequence[str] = (),
 ) -> AgentState:
     """Make a state without facts for these stanzas; loops refresh them every ``refresh_seconds``.
 
     ``data_map``: the file whose terms of retention are watched. ``product_stanza``: that of its product; None
-    where it is not known. ``host``: its duties; None: all.
+    where it is not known. ``host``: its duties; None: all. ``calendar``: the duties that are watched, those
+    of a stanza for each of ``stanzas``, wherever these live.
     """
     host = host or HostSettings()
     good_for = KEPT_REFRESHES * refresh_seconds
@@ -116,6 +122,7 @@ def initial_state(
         slo=SloMetrics(good_for),
         audit=AuditMetrics(good_for, bucket_good_for=4 * COPIES_SECONDS),
         job_failures=JobFailureMetrics(good_for),
+        duties=DutyMetrics(good_for, calendar, stanzas),
         gdpr=GdprMetrics(good_for),
         retention=RetentionMetrics(good_for, data_map, product_stanza),
         synthetic=SyntheticMetrics(PROBE_SECONDS),

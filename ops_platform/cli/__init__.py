@@ -28,6 +28,7 @@ from ops_platform.cli import (
     restore,
     slo,
     stack,
+    upkeep,
 )
 from ops_platform.clients import safe_errors
 from ops_platform.errors import OpsError
@@ -91,7 +92,7 @@ OF_DUTIES: Mapping[Duty, Sequence[ModuleType]] = {
     "dr": (dr,),
     "slo": (slo,),
     "gdpr": (gdpr,),
-    "housekeeping": (audit, failures),
+    "housekeeping": (audit, failures, upkeep),
 }
 
 

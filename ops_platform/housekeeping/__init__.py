@@ -1,7 +1,7 @@
-"""Upkeep of the platform itself: retention of its own records, which jobs fail, the test that alerts arrive.
+"""Upkeep of the platform: retention of its own records, jobs that fail, duties due, the test of alerts.
 
 Not here: the retention of backup sets (``backup.retention``), and Dagster's jobs for it
 (``defs.housekeeping``).
 """
 
-__all__ = ["alert_delivery", "check_history", "job_outcomes", "retention"]
+__all__ = ["alert_delivery", "calendar", "check_history", "job_outcomes", "retention"]

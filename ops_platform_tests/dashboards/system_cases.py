@@ -55,7 +55,50 @@ def run_queue(
 
 
 WHY = {"cause": "S3 is away: start it (run r-1)"}
+CONTACTS = 'name="contact_list",stanza="",every="quarter",evidence="hand",job="agent"'
+
+
+def duty(due: int, *, reminder: int, escalation: int) -> dict[str, str]:
+    """Times of a duty, in minutes."""
+    return {
+        f"duty_{name}_timestamp_seconds{{{CONTACTS}}}": f"{minute * 60}x60"
+        for name, minute in (("due", due), ("reminder", reminder), ("escalation", escalation))
+    }
+
+
+def duty_told(severity: str) -> tuple[Mapping[str, str], ...]:
+    return platform(severity, name="contact_list", every="quarter", evidence="hand", job="agent")
+
+
 SYSTEM = (
+    Case("DutyDue", "its reminder has come", 10, duty(60, reminder=2, escalation=90), duty_told("warning")),
+    Case("DutyDue", "it is not yet time", 10, duty(60, reminder=20, escalation=90)),
+    Case("DutyDue", "it is overdue, which is told otherwise", 20, duty(10, reminder=2, escalation=90)),
+    Case(
+        "DutyOverdue",
+        "it was due ten minutes ago",
+        20,
+        duty(10, reminder=2, escalation=90),
+        duty_told("warning"),
+        "10m 0s",
+    ),
+    Case(
+        "DutyOverdue",
+        "nobody did it until it is critical",
+        30,
+        duty(10, reminder=2, escalation=20),
+        (*duty_told("warning"), *duty_told("critical")),
+        "20m 0s",
+    ),
+    Case("DutyOverdue", "it is due soon", 20, duty(60, reminder=2, escalation=90)),
+    Case(
+        "DutyCalendarUnknown",
+        "calendar.yaml is wrong",
+        20,
+        {'duty_calendar_known{job="agent"}': "0x30"},
+        platform("warning", job="agent"),
+    ),
+    Case("DutyCalendarUnknown", "it is known", 20, {'duty_calendar_known{job="agent"}': "1x30"}),
     Case(
         "RunFailed",
         "a backup failed once",

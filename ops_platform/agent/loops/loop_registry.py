@@ -37,6 +37,7 @@ from ops_platform.dr.verification import backup_expiry
 from ops_platform.errors import OpsError, Unavailable
 from ops_platform.gdpr import requests
 from ops_platform.gdpr.export import archive_store
+from ops_platform.housekeeping.calendar import CalendarFile
 from ops_platform.settings import Settings
 
 RECONCILE_SECONDS = 60.0
@@ -62,8 +63,9 @@ class LoopRegistry:
         self._settings = settings
         self._config: BackupConfig = load_living_here(settings)
         self._sessions = Sessions(settings, self._config)
-        # The product may live elsewhere.
-        product = backup_expiry.known_product_stanza(settings, load_backups(settings))
+        # The product may live elsewhere, and so may stanzas that have duties.
+        everywhere = load_backups(settings)
+        product = backup_expiry.known_product_stanza(settings, everywhere)
         self.state: AgentState = initial_state(
             {
                 name: Targets(
@@ -78,6 +80,8 @@ class LoopRegistry:
             settings.config_dir / "data_map.yaml",
             product.cluster if product is not None else None,
             settings.host,
+            CalendarFile(settings.config_dir),
+            list(everywhere.stanzas),
         )
         self._receiving = threading.Lock()
         self._deliveries = self._sessions.of_ops("agent receiver")

@@ -22,7 +22,6 @@ from ops_platform.agent.metrics.definition import Metric, Sample
 from ops_platform.agent.metrics.dr import DrMetrics, ExerciseState
 from ops_platform.agent.metrics.gdpr import GdprMetrics, RequestState
 from ops_platform.agent.metrics.index import IndexState
-from ops_platform.agent.metrics.job_failures import JobFailureMetrics
 from ops_platform.agent.metrics.registry import (
     METRICS,
     OpsDatabaseReader,
@@ -35,6 +34,7 @@ from ops_platform.agent.metrics.retention import RetentionMetrics
 from ops_platform.agent.metrics.slo import FigureState, ObjectiveState, SloMetrics
 from ops_platform.agent.metrics.synthetic import SyntheticMetrics
 from ops_platform.agent.metrics.system import Deliveries, LoopMetrics, SystemMetrics
+from ops_platform.agent.metrics.upkeep import DutyMetrics, JobFailureMetrics
 from ops_platform.agent.metrics.window import WindowState
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "BucketState",
     "Deliveries",
     "DrMetrics",
+    "DutyMetrics",
     "ExerciseState",
     "FigureState",
     "GdprMetrics",

@@ -19,12 +19,12 @@ from ops_platform.agent.metrics import (
     dr,
     gdpr,
     index,
-    job_failures,
     proof,
     retention,
     slo,
     synthetic,
     system,
+    upkeep,
     window,
 )
 from ops_platform.agent.metrics.definition import Metric, Sample
@@ -34,7 +34,7 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for module in (
         backup, archiving, index, window, proof, dr, slo, audit, gdpr, retention, synthetic, system,
-        job_failures,
+        upkeep.job_failures, upkeep.duties,
     )
     for metric in module.METRICS
 }  # fmt: skip

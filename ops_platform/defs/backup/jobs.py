@@ -29,6 +29,7 @@ from ops_platform.backup.taking import (
     execution,
     precedence,
 )
+from ops_platform.clients import postgres
 from ops_platform.defs import run_priority, run_retries
 from ops_platform.defs.backup.assets import materialization
 from ops_platform.defs.failures import reported_failures
@@ -36,6 +37,7 @@ from ops_platform.defs.ownership import duty_tag, owners
 from ops_platform.defs.resources import PlatformResource, StanzaLockResource
 from ops_platform.defs.stanza_jobs import stanza_job, stanza_schema
 from ops_platform.errors import OpsError, Unavailable
+from ops_platform.housekeeping import calendar
 
 JOB_KINDS: dict[str, Kind] = {
     "backup_full": "full",
@@ -205,6 +207,8 @@ def expire(
         plan = cleanup.plan(backup)
         context.log.info(plan.summary)
         result = cleanup.apply(backup, plan, operation_id=context.run.run_id, log=context.log.info)
+        with postgres.session(backup.ops_url) as ops:
+            calendar.record_performed(ops, "backup_cleanup", context.run.run_id, stanza=config.stanza)
     return dg.Output(None, metadata={"expired": list(result.expired), "kept": list(result.kept)})
 
 

@@ -16,6 +16,7 @@ from ops_platform.defs.gdpr.request_jobs import DUTY, gdpr_erasure, gdpr_export
 from ops_platform.defs.ownership import owners
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.gdpr.reports import monthly_report, pending_review
+from ops_platform.housekeeping import calendar
 from ops_platform.settings import Settings
 
 
@@ -31,6 +32,8 @@ def look_at_requests(context: dg.OpExecutionContext, platform: PlatformResource)
         unstamped = _stamp_certificates(settings, context.log.warning)
         with postgres.session(settings.require("database_url")) as ops:
             review = pending_review.review(ops, _now())
+            found = len(review.findings)
+            calendar.record_performed(ops, "request_review", context.run.run_id, findings=found)
     columns = ("request", "type", "status", "step", "attempts", "due", "why")
     rows = [
         (
@@ -126,6 +129,8 @@ def audit_data(context: dg.OpExecutionContext, platform: PlatformResource) -> dg
         ):
             home = connections.OpenDatabase(data_map, product, schema.read(product))
             findings = data_audit.audit(connections.read(home, connected))
+        with postgres.session(settings.require("database_url")) as ops:
+            calendar.record_performed(ops, "data_audit", context.run.run_id, findings=len(findings))
     metadata: dict[str, dg.MetadataValue] = {
         "map_version": dg.MetadataValue.text(data_map.version),
         "tables": dg.MetadataValue.int(sum(len(part.tables) for part in data_map.everywhere)),

@@ -32,6 +32,7 @@ from ops_platform.backup.monitoring import Archiver, WalDisk, Window
 from ops_platform.backup.proof.read_store import Summary
 from ops_platform.backup.taking.recorded_sets import History
 from ops_platform.gdpr.retention.retention_store import Look
+from ops_platform.housekeeping.calendar import BY_HAND, Definition, Standing
 from ops_platform.housekeeping.job_outcomes import Failing, Work
 from ops_platform_tests.backup.shapes import entry, repository
 
@@ -113,6 +114,19 @@ def full() -> AgentState:
                 ),
             ),
             ObjectiveState("webhooks", "signatures", 100.0, True, "28d"),
+        ]
+    )
+    known.duties.standings.put(
+        [
+            Standing(
+                "contact_list",
+                "",
+                Definition(every="quarter", what="Numbers are tried.", evidence=BY_HAND, remind_days=14),
+                None,
+                None,
+                None,
+                datetime.fromtimestamp(NOW + 86_400, UTC),
+            )
         ]
     )
     known.job_failures.failing.put(

@@ -10,12 +10,12 @@ from ops_platform.agent.metrics import (
     dr,
     gdpr,
     index,
-    job_failures,
     proof,
     retention,
     slo,
     synthetic,
     system,
+    upkeep,
     window,
 )
 from ops_platform.agent.supervised_loop import Loop, LoopState
@@ -120,6 +120,11 @@ gauge dagster_newest_run_start_timestamp_seconds
 gauge dagster_oldest_waiting_run_timestamp_seconds{state}
 gauge dagster_runs{state}
 gauge dagster_tick_failing{name}
+gauge duty_calendar_known
+gauge duty_done_timestamp_seconds{name,stanza,every,evidence}
+gauge duty_due_timestamp_seconds{name,stanza,every,evidence}
+gauge duty_reminder_timestamp_seconds{name,stanza,every,evidence}
+gauge duty_escalation_timestamp_seconds{name,stanza,every,evidence}
 gauge dagster_up
 gauge dagster_daemon_healthy{daemon}
 gauge dagster_daemon_heartbeat_timestamp_seconds{daemon}
@@ -141,7 +146,7 @@ def test_the_contract_s_names_types_and_labels_are_as_ever() -> None:
 def test_no_metric_is_defined_twice() -> None:
     modules = (
         archiving, backup, index, window, proof, dr, slo, audit, gdpr, retention, synthetic, system,
-        job_failures,
+        upkeep.job_failures, upkeep.duties,
     )  # fmt: skip
     assert sum(len(module.METRICS) for module in modules) == len(METRICS)
 
@@ -154,6 +159,7 @@ def test_nothing_is_claimed_before_anything_was_seen() -> None:
         "backup_rpo_known",
         "audit_known",
         "audit_bucket_known",
+        "duty_calendar_known",
         "backup_rpo_target_seconds",
         "backup_freshness_limit_seconds",
         "backup_recoverable_promised_seconds",

@@ -11,6 +11,7 @@ from uuid import uuid4
 import dagster as dg
 import pytest
 
+from ops_platform.clients.postgres import Connection
 from ops_platform.definitions import build_defs
 from ops_platform.defs.gdpr.assets import ERASURES, EXPORTS
 from ops_platform.defs.gdpr.sensors import REQUEST_TAG, gdpr_erasure_requests, gdpr_export_requests
@@ -63,6 +64,15 @@ def verified(table: Requests, at: datetime) -> str:
     request_id = table.make(now=at).request.request_id
     table.verify(request_id, table.token(request_id), now=at)
     return request_id
+
+
+def performances(connection: Connection, duty: str) -> list[int]:
+    """The findings of each performance of a duty that is on record, the oldest first."""
+    rows = connection.execute(
+        "SELECT details FROM audit_events WHERE object = %s AND action = 'duty.performed' ORDER BY id",
+        (f"duty/{duty}",),
+    ).fetchall()
+    return [row["details"]["findings"] for row in rows]
 
 
 @pytest.fixture
@@ -227,6 +237,8 @@ def test_the_review_fails_when_somebody_must_look(
     assert failure is not None
     assert f"erasure {late} is overdue" in str(failure.description)
     assert late in str(failure.metadata["waiting"].value)
+    # Each look is on record, for the calendar of duties; one with findings, too.
+    assert performances(table.worker, "request_review") == [0, 1]
 
 
 def test_the_report_goes_into_the_ledger(
@@ -244,6 +256,9 @@ def test_the_data_audit_runs_on_the_product(place: Scene, instance: dg.DagsterIn
     with place.product.owner() as owner:
         owner.execute("ALTER TABLE profiles ADD COLUMN shoe_size text")
     assert not definition.execute_in_process(instance=instance, raise_on_error=False).success
+    looks = performances(place.requests.connection, "data_audit")
+    assert (len(looks), looks[0]) == (2, 0)
+    assert looks[1] > 0
 
 
 class WithTerm(Known):
