@@ -1,24 +1,24 @@
-"""The op of the cleanup puts on record that it looked, also where nothing was to go, and not when it failed."""
+"""The op of the cleanup puts on record that it looked, also where nothing was to go; not when it failed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, cast
 
-import dagster as dg
 import pytest
 
 from ops_platform.backup.retention import cleanup
-from ops_platform.backup.stanza import BackupContext
+from ops_platform.backup.stanza import BackupContext, load_backups
 from ops_platform.clients import postgres
-from ops_platform.defs.backup.jobs import StanzaOpConfig, expire
+from ops_platform.defs.backup.jobs import cleanup_job
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.errors import CheckFailed
+from ops_platform.settings import load_settings
 from ops_platform_tests.services import OpsDatabase
 
 pytestmark = pytest.mark.services
 
-NOTHING = cleanup.CleanupPlan((), ("20260101-000000F",), ())
+NOTHING = cleanup.CleanupPlan("product", (), ("20260101-000000F",), ())
 
 
 @dataclass
@@ -47,12 +47,18 @@ def test_a_look_is_on_record_when_it_came_to_its_end(
             return [row["object"] for row in rows.fetchall()]
 
     platform = Known(url=ops_database.url())
-    config = StanzaOpConfig(stanza="product")
+    job = cleanup_job(load_backups(load_settings({})))
+
+    def run() -> bool:
+        done = job.execute_in_process(
+            run_config={"stanza": "product"}, resources={"platform": platform}, raise_on_error=False
+        )
+        return done.success
+
     monkeypatch.setattr(cleanup, "plan", lambda _: NOTHING)
     monkeypatch.setattr(cleanup, "apply", apply)
-    with pytest.raises(dg.Failure):
-        expire(dg.build_op_context(), config, platform)
+    assert not run()
     assert objects() == []
     monkeypatch.setattr(cleanup, "apply", lambda *_, **__: NOTHING)
-    expire(dg.build_op_context(), config, platform)
+    assert run()
     assert objects() == ["duty/backup_cleanup/product"]

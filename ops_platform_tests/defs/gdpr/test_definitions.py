@@ -256,7 +256,7 @@ def test_the_data_audit_runs_on_the_product(place: Scene, instance: dg.DagsterIn
     with place.product.owner() as owner:
         owner.execute("ALTER TABLE profiles ADD COLUMN shoe_size text")
     assert not definition.execute_in_process(instance=instance, raise_on_error=False).success
-    looks = performances(place.requests.connection, "data_audit")
+    looks = performances(place.requests.worker, "data_audit")
     assert (len(looks), looks[0]) == (2, 0)
     assert looks[1] > 0
 
