@@ -28,7 +28,7 @@ def build_defs(settings: Settings, resource_overrides: Mapping[str, object] | No
         "dr": lambda: dr_definitions(config),
         "slo": lambda: slo_definitions(settings),
         "gdpr": gdpr_definitions,
-        "housekeeping": housekeeping_definitions,
+        "housekeeping": lambda: housekeeping_definitions(settings.config_dir),
     }
     resources: dict[str, object] = {"platform": PlatformResource(), "stanza_lock": StanzaLockResource()}
     of_host = [build() for duty, build in of_duties.items() if settings.host.has(duty)]

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 STANZA = re.compile(r"^(backup|dr)/[^/]+/")
+DUTY = re.compile(r"^calendar/.+")
 
 
 def table(page: str, heading: str) -> list[list[str]]:
@@ -104,6 +105,7 @@ def test_every_asset_is_explained_with_its_partitions(repository: dg.RepositoryD
         }
         kind = parts[None if node.partitions_def is None else type(node.partitions_def)]
         named = re.sub("^cluster/.*", "cluster/STANZA", key.to_user_string())
+        named = DUTY.sub("calendar/DUTY", named)
         there[STANZA.sub(r"\1/STANZA/", named)] = (kind, node.is_materializable)
     rows = table("automation.md", "## Assets")
     said = {names(row[0])[0]: (re.split(r"[ ;]", row[1])[0], not row[1].endswith("external")) for row in rows}
@@ -116,7 +118,7 @@ def test_every_check_is_explained_for_its_assets(repository: dg.RepositoryDefini
         # Each objective has a check of its own.
         (
             re.sub(r"^objective_\w+", "objective_SERVICE_NAME", key.name),
-            STANZA.sub(r"\1/STANZA/", key.asset_key.to_user_string()),
+            DUTY.sub("calendar/DUTY", STANZA.sub(r"\1/STANZA/", key.asset_key.to_user_string())),
         )
         for key in repository.asset_graph.asset_check_keys
     }
