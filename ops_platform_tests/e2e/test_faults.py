@@ -58,6 +58,19 @@ def assert_next_succeeds(stack: RunningStack) -> None:
     assert before <= {one.label for one in sets(stack)}
 
 
+def assert_retried_once(stack: RunningStack, run_id: str) -> None:
+    """A retry ends with the one set of its chain."""
+
+    def retries() -> list[str]:
+        runs = stack.dagster.runs("backup_full", tags={"dagster/parent_run_id": run_id})
+        return [run.run_id for run in runs]
+
+    [retry] = wait_until(retries, 120, f"a retry of {run_id}", interval=1)
+    assert stack.dagster.wait(retry, RUN_SECONDS).status == "SUCCESS"
+    assert retries() == [retry]
+    assert len([one for one in sets(stack) if one.annotations["root_run_id"] == run_id]) == 1
+
+
 def test_a_killed_worker_takes_pgbackrest_with_it(slow_stack: RunningStack) -> None:
     run_id, pgbackrest = begin_full(slow_stack)
     worker = next(parent for parent in pgbackrest.parents() if "python" in parent.name())
@@ -94,10 +107,12 @@ def test_a_killed_part_loses_no_wal_and_blocks_nobody(
 
     wait_until(back, 120, f"{service} to be started again, and all to be whole", interval=1)
     assert_next_succeeds(slow_stack)
-    # A run that died with its code server stays STARTED in Dagster; its report does not stay running.
     ended = wait_until(lambda: ended_as(slow_stack, run_id), 240, "the report's end", interval=1)
     if with_its_runs:
         assert ended == "failed"
+        # Nobody is left who knew its process: the lock that it held is free. It is run again, once.
+        assert slow_stack.dagster.wait(run_id, RUN_SECONDS).status == "FAILURE"
+        assert_retried_once(slow_stack, run_id)
     elif service == "object-store":
         # pgBackRest retries for a while; on a slow machine S3 may be away for longer.
         assert (
