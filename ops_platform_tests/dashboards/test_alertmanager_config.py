@@ -83,7 +83,7 @@ def running(configured: AlertmanagerServer) -> Iterator[Alertmanager]:
             process.kill()
 
 
-def alert(name: str, severity: str, **labels: str) -> Alert:
+def alert(name: str, severity: str, /, **labels: str) -> Alert:
     return Alert(
         {"alertname": name, "severity": severity, "service": "publishing", **labels}, {"summary": name}
     )
@@ -101,6 +101,10 @@ def test_inhibition(running: Alertmanager) -> None:
         alert("RpoCritical", "critical", stanza="product"),
         alert("RpoWarning", "warning", stanza="product"),
         alert("RpoWarning", "warning", stanza="ops"),
+        alert("DutyOverdue", "critical", name="cleanup", stanza="product"),
+        alert("DutyOverdue", "warning", name="cleanup", stanza="product"),
+        alert("DutyOverdue", "warning", name="cleanup", stanza="ops"),
+        alert("DutyOverdue", "warning", name="restore_test", stanza="product"),
         alert("CertificateExpired", "critical", certificate="s3", source="file"),
         alert("CertificateExpiring", "warning", certificate="s3", source="file"),
         alert("CertificateExpiring", "warning", certificate="s3", source="endpoint"),
@@ -115,7 +119,7 @@ def test_inhibition(running: Alertmanager) -> None:
             (
                 one.labels["alertname"],
                 one.labels["severity"],
-                one.labels.get("slo") or one.labels.get("stanza", ""),
+                " ".join(one.labels[label] for label in ("slo", "name", "stanza") if label in one.labels),
             )
             for one in held
             if one.state == "suppressed" and one.inhibited_by
@@ -125,10 +129,11 @@ def test_inhibition(running: Alertmanager) -> None:
     expected = {
         ("Burn", "warning", "latency"),
         ("RpoWarning", "warning", "product"),
+        ("DutyOverdue", "warning", "cleanup product"),
         ("CertificateExpiring", "warning", ""),
     }
     assert (
-        wait_until(lambda: (found := silenced()) is not None and len(found) >= 3 and found, 45, "inhibition")
+        wait_until(lambda: (found := silenced()) is not None and len(found) >= 4 and found, 45, "inhibition")
         == expected
     )
     (burning,) = running.alerts(['alertname="Burn"', 'severity="critical"'])
