@@ -34,6 +34,12 @@ def default_config_dir() -> Path:
     return _PACKAGE / "defaults"
 
 
+def runbooks_url() -> str | None:
+    """Return the URL of the checkout's own runbooks; None in an installed wheel, which has none."""
+    folder = _PACKAGE.parent / "docs" / "runbooks"
+    return folder.as_uri() if folder.is_dir() else None
+
+
 @contextmanager
 def replacing(
     path: Path, *, mode: int = 0o600, hand_over: Callable[[Path], None] | None = None

@@ -18,7 +18,7 @@ import pytest
 from ops_platform_tests import errors_rule, sources
 from ops_platform_tests.sources import PACKAGE
 
-BASE = {"settings", "environment", "errors", "files", "lined_yaml", "markdown"}
+BASE = {"settings", "environment", "errors", "files", "lined_yaml", "markdown", "runbooks"}
 """Modules of the front hall: everybody may use them."""
 DUTIES = {"backup", "dr", "slo", "gdpr", "housekeeping"}
 USES = {"dr": {"backup", "gdpr"}}

@@ -17,10 +17,10 @@ import click
 from ops_platform import __version__
 from ops_platform.cli import (
     access,
+    alerting,
     audit,
     backup,
     dr,
-    failures,
     gdpr,
     overview,
     release,
@@ -92,7 +92,7 @@ OF_DUTIES: Mapping[Duty, Sequence[ModuleType]] = {
     "dr": (dr,),
     "slo": (slo,),
     "gdpr": (gdpr,),
-    "housekeeping": (audit, failures, upkeep),
+    "housekeeping": (audit, alerting, upkeep),
 }
 
 

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 import click
+
+from ops_platform.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,6 +63,15 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     for row in rows:
         table.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
     console().print(table)
+
+
+def write(file: Path, text: str) -> None:
+    """Write a file and print its name. Raises ConfigurationError where it cannot be written."""
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{file}: cannot be written ({error.strerror})") from None
+    click.echo(str(file))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ops_platform import runbooks
 from ops_platform.cli import arguments, exclusion, output, report, source
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
@@ -181,15 +182,11 @@ def rules(
         name, text = "slo-prometheusrules.yaml", kubernetes_rules.text(own, namespace, parsed, elsewhere)
     else:
         name, text = "slo.yml", prometheus_rules.text(own, elsewhere)
+    text = runbooks.linked(text, load_settings().runbook_url)
     if directory is None:
         click.echo(text, nl=False)
-        return
-    target = directory / name
-    try:
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"{target}: cannot be written ({error.strerror})") from None
-    click.echo(str(target))
+    else:
+        output.write(directory / name, text)
 
 
 @slo.command("import")

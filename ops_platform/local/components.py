@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops_platform import files
 from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza import BackupConfig, config_file
 from ops_platform.local import guard_accounts
@@ -211,6 +212,7 @@ def build(
                 "OBJECT_STORE_TARGET": f"127.0.0.1:{ports['s3-metrics']}",
             },
             config_dir / "objectives",
+            files.runbooks_url(),
         ),
         alertmanager=AlertmanagerServer(
             layout.part("alertmanager"),

@@ -57,6 +57,7 @@ class Settings(Group):
     """Labels that tell replicas of Prometheus apart, when several write into the one that is queried."""
     prometheus: PrometheusSettings = PrometheusSettings()
     alertmanager_url: str | None = Field(None, validation_alias="OPS_ALERTMANAGER_URL")
+    runbook_url: str | None = Field(None, validation_alias="OPS_RUNBOOK_URL")
     api_url: str | None = Field(None, validation_alias="OPS_API_URL")
     dagster_url: str | None = Field(None, validation_alias="OPS_DAGSTER_URL")
     dagster_readonly_url: str | None = Field(None, validation_alias="OPS_DAGSTER_READONLY_URL")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops_platform import files
+from ops_platform import files, runbooks
 from ops_platform.clients.json_http import JsonService
 from ops_platform.local.host import programs, render, write_private
 
@@ -24,6 +24,8 @@ class PrometheusServer:
     targets: Mapping[str, str]
     objectives: Path | None = None
     """Directory of the documents that slo.yml is generated from; None: that of ``dashboards`` is used."""
+    runbook_url: str | None = None
+    """Base URL of the alerts' links to runbooks; None: they stay relative."""
 
     @property
     def url(self) -> str:
@@ -50,7 +52,7 @@ class PrometheusServer:
             shutil.rmtree(rules)
         rules.mkdir(exist_ok=True)
         for name, text in fresh.items():
-            write_private(rules / name, text, 0o644)
+            write_private(rules / name, runbooks.linked(text, self.runbook_url), 0o644)
         values = {
             **self.targets,
             "RULES_DIR": str(rules),

@@ -1,9 +1,12 @@
-"""``ops-platform failures``: the jobs that fail, and whoever takes care of one."""
+"""``ops-platform failures`` and ``alert-rules``: the jobs that fail, and the rules by which alerts fire."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from ops_platform import files, runbooks
 from ops_platform.cli import output
 from ops_platform.settings import load_settings
 
@@ -85,4 +88,27 @@ def acknowledge(job: str, stanza: str, request_id: str, by: str, because: str) -
     )
 
 
-COMMANDS = (failures,)
+@click.command("alert-rules")
+@click.option(
+    "--out",
+    "directory",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Directory of Prometheus's rule files; those of the same name are replaced.",
+)
+def alert_rules(directory: Path) -> None:
+    """Write the platform's own rule files for Prometheus; those of objectives are made by slo rules.
+
+    With OPS_RUNBOOK_URL each alert's link to its runbook is absolute.
+
+    \b
+    Example:
+      OPS_RUNBOOK_URL=https://docs.example/runbooks/ ops-platform alert-rules --out /etc/prometheus/rules
+    """
+    base = load_settings().runbook_url
+    for source in sorted((files.carried("dashboards") / "prometheus" / "rules").glob("*.yml")):
+        if source.name != "slo.yml":
+            output.write(directory / source.name, runbooks.linked(source.read_text(encoding="utf-8"), base))
+
+
+COMMANDS = (failures, alert_rules)
