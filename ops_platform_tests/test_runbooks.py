@@ -62,4 +62,4 @@ def test_the_command_writes_the_rules_of_the_platform(
     assert f"{BASE}/slo.md#" in (tmp_path / "slo.yml").read_text(encoding="utf-8")
     refused = console.run("alert-rules", "--out", str(tmp_path), OPS_RUNBOOK_URL="docs")
     assert refused.returncode == 2
-    assert refused.stderr.startswith("OPS_RUNBOOK_URL is where")
+    assert refused.stderr.startswith("ops-platform: OPS_RUNBOOK_URL is where")
